@@ -127,6 +127,18 @@ export const observers: ReadonlyArray<Mutant> = [
     }
   },
   {
+    name: "the silence of all is not looked at while a view settles",
+    from: "R25: a view that settled when the store lost its leader again expired instances by the time of that outage",
+    file: "src/internal/registry/viewState.ts",
+    find: "return this.isJudging && this.live.size > 1",
+    replace: "return this.phase._tag === \"Live\" && this.live.size > 1",
+    ...byTest,
+    test: {
+      file: "test/internal/registry/viewState.test.ts",
+      name: "has to be explained also while the view settles, from its return on: a second outage can follow"
+    }
+  },
+  {
     name: "a list forgets what the view of its process keeps",
     from: "an empty list after an outage, R25",
     file: "src/internal/registry/reads.ts",

@@ -108,7 +108,7 @@ export class View {
   private shortest: number
   /** The highest revision that was received. */
   lastRevision = 0
-  /** When anything was received last. */
+  /** When anything was received last, or could be received again. */
   private heardAt: number
   /** Whether the present silence of all instances has been explained. */
   private isExplained = false
@@ -172,6 +172,8 @@ export class View {
   back(now: number): void {
     if (this.connected.isConnected) return
     this.connected.resume(now)
+    // While it was away, nothing could be heard.
+    this.heardAt = now
     if (this.phase._tag !== "Loading") {
       this.phase = { _tag: "Settling", until: this.connected.at(now) + this.times.settling }
     }
@@ -191,9 +193,12 @@ export class View {
     this.back(now)
   }
 
-  /** When the silence of all has to be explained: instances that are silent together may have a store that takes no writes. */
+  /**
+   * When the silence of all has to be explained: instances that are silent together may have a store that takes no writes. Also
+   * while the view settles: the next wake, which ends that, can be as late as an expiry.
+   */
   private get askAt(): number | undefined {
-    return this.phase._tag === "Live" && this.live.size > 1 && !this.isExplained
+    return this.isJudging && this.live.size > 1 && !this.isExplained
       ? this.heardAt + this.shortest / 2
       : undefined
   }

@@ -305,6 +305,20 @@ describe("the silence of all instances", () => {
     assert.deepStrictEqual(expiredAt(view, 130), [key])
   })
 
+  it("has to be explained also while the view settles, from its return on: a second outage can follow", () => {
+    const view = silentView()
+    view.cutOff(5)
+    view.back(100)
+    assert.strictEqual(view.phase._tag, "Settling")
+    assert.isFalse(view.isSilent(115))
+    assert.isTrue(view.isSilent(116))
+    assert.strictEqual(view.nextWake(101), 115)
+    view.suspected()
+    assert.deepStrictEqual(view.phase, { _tag: "CutOff", since: 100 })
+    view.heard(3, 130)
+    assert.deepStrictEqual(expiredAt(view, 135), [])
+  })
+
   it("that ends without a message is over, and a loss of the store is no suspicion", () => {
     const view = silentView()
     view.suspected()
