@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
 import * as KVStore from "../../src/KVStore.ts"
@@ -129,4 +131,54 @@ describe("Election in memory: a layer that is released", () => {
       yield* TestClock.adjust(leaseDuration)
       assert.isTrue(yield* other.hasWon)
     }))
+
+  test("ends what observes, and later operations fail", () =>
+    Effect.gen(function*() {
+      const held = yield* Deferred.make<Election.Election["Service"]>()
+      const observed = yield* Deferred.make<Fiber.Fiber<void, Election.ElectionError>>()
+      const { running } = yield* provided(Effect.gen(function*() {
+        const election = yield* Election.Election
+        yield* Deferred.succeed(held, election)
+        const observing = Stream.runDrain(election.observe(only))
+        yield* Deferred.succeed(observed, yield* Effect.forkDetach(observing))
+        yield* Effect.sleep(1000)
+      }))
+      yield* TestClock.adjust(1000)
+      yield* finish(Fiber.join(running))
+      const election = yield* Deferred.await(held)
+      const failures: ReadonlyArray<Effect.Effect<unknown, Election.ElectionError>> = [
+        Fiber.join(yield* Deferred.await(observed)),
+        Stream.runDrain(election.observe(only)),
+        election.stepDown(only),
+        Effect.scoped(election.campaign(only)),
+        election.whileLeader(only, () => Effect.void)
+      ]
+      for (const failing of failures) {
+        const { message } = yield* finish(Effect.flip(failing))
+        assert.include(message, "the layer of Election was released")
+      }
+    }))
+})
+
+describe("Election in memory: a campaign whose scope is closed", () => {
+  for (const when of ["before", "while it waits"] as const) {
+    test(`${when} is interrupted, and the election is free`, () =>
+      Effect.gen(function*() {
+        const store = yield* openBucket()
+        const leader = yield* stand(yield* startProcess(store), finish, "leader")
+        yield* settled
+        const { election } = yield* startProcess(store)
+        const scope = yield* Scope.make()
+        if (when === "before") yield* Scope.close(scope, Exit.void)
+        const campaign = yield* Effect.forkScoped(Scope.provide(election.campaign(only), scope))
+        yield* TestClock.adjust(1000)
+        if (when !== "before") yield* Scope.close(scope, Exit.void)
+        yield* settled
+        const exit = campaign.pollUnsafe()
+        assert.isTrue(exit !== undefined && Exit.hasInterrupts(exit))
+        yield* leader.close
+        assert.strictEqual(yield* tagIn(store), "Vacant")
+        assert.deepStrictEqual(yield* election.candidates, [])
+      }))
+  }
 })

@@ -166,6 +166,20 @@ describe("Election in memory: stepDown", () => {
       }
     }))
 
+  test("does not wait for longer than its timeout, and a second, for a store that does not answer", () =>
+    Effect.gen(function*() {
+      for (const operation of ["get", "put"] as const) {
+        for (const timeout of [0, 500, 3000]) {
+          const { store } = yield* two()
+          const process = yield* startProcess(store)
+          yield* process.link.set(on(operation, silent))
+          const asking = yield* Effect.forkScoped(Effect.exit(process.election.stepDown(only, { timeout })))
+          yield* TestClock.adjust(2 * Math.max(1000, timeout) + 100)
+          assert.isDefined(asking.pollUnsafe(), `${operation}, ${timeout}`)
+        }
+      }
+    }))
+
   test("fails if the store cannot be read or written", () =>
     Effect.gen(function*() {
       const { store } = yield* two()

@@ -6,7 +6,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Latch from "effect/Latch"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -294,32 +294,33 @@ const sitOut = (
   Effect.suspend(() => sittingOut.begin(candidate, tenure, candidacies.highestPriority(candidate.election)))
 
 /** The service was released: no later attempt can succeed. */
-const isReleased = ({ store }: CampaignServices) =>
-  Effect.fail(
-    new KVStoreError({
-      bucket: store.config.bucket,
-      operation: "campaign",
-      key: undefined,
-      reason: new Unavailable({ problem: "the layer of Election was released", isClosed: true })
-    })
-  )
+export const released = (operation: string, store: CampaignServices["store"]): KVStoreError =>
+  new KVStoreError({
+    bucket: store.config.bucket,
+    operation,
+    key: undefined,
+    reason: new Unavailable({ problem: "the layer of Election was released", isClosed: true })
+  })
 
 /**
- * Campaigns until it leads, or until the service is released. Closing the scope hands leadership over. A campaign that fails
- * or is interrupted also releases.
+ * Campaigns until it leads, or until the service is released. Closing the scope hands leadership over, or ends the campaign. A
+ * campaign that fails or is interrupted also releases.
  */
 export const campaign = (
   services: CampaignServices,
   candidate: Candidate,
   state: CandidateState
-): Effect.Effect<Won, KVStoreError, Scope.Scope> => {
-  const released = Effect.suspend(() => isReleased(services))
-  return Effect.suspend(() =>
-    services.closing.isOpen()
-      ? released
-      : Effect.raceFirst(untilElected(services, candidate, state), Effect.andThen(services.closing.await, released))
-  )
-}
+): Effect.Effect<Won, KVStoreError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { closing, store } = services
+    const closed = Latch.makeUnsafe(false)
+    yield* Effect.addFinalizer(() => closed.open)
+    return yield* Effect.raceAllFirst([
+      untilElected(services, candidate, state),
+      Effect.andThen(closing.await, Effect.suspend(() => Effect.fail(released("campaign", store)))),
+      Effect.andThen(closed.await, Effect.interrupt)
+    ])
+  })
 
 const untilElected = (
   services: CampaignServices,

@@ -17,7 +17,13 @@ import { forkReported } from "../fibers.ts"
 import { makeLeaveBudget } from "../leaving.ts"
 import { annotate } from "../logs.ts"
 import { invalidConfig, kindOf } from "../options.ts"
-import { campaign as untilElected, type CampaignServices, type Candidate, type CandidateState } from "./campaign.ts"
+import {
+  campaign as untilElected,
+  type CampaignServices,
+  type Candidate,
+  type CandidateState,
+  released
+} from "./campaign.ts"
 import { CampaignFailures } from "./campaignFailures.ts"
 import { Candidacies } from "./candidacies.ts"
 import {
@@ -169,8 +175,14 @@ export const make = Effect.fnUntraced(function*(
         "observe",
         election,
         Effect.as(
-          followed,
-          Stream.mapError(leaders.observe(store, observations, election), storeFailure("observe", election))
+          whileOpen(services, "observe", followed),
+          Stream.interruptWhen(
+            leaders.observe(store, observations, election),
+            Effect.andThen(closing.await, Effect.suspend(() => Effect.fail(released("observe", store))))
+          )
+        ).pipe(
+          Effect.map(Stream.mapError(storeFailure("observe", election))),
+          Effect.mapError(storeFailure("observe", election))
         )
       ))
   }
@@ -201,9 +213,9 @@ const ownElection = (election: string) =>
 
 /** Leadership is handed over when the scope is closed. */
 const win = ({ followed, services }: Elections, operation: string, candidate: Candidate, state: CandidateState) =>
-  Effect.andThen(
-    followed,
-    Effect.mapError(untilElected(services, candidate, state), storeFailure(operation, candidate.election))
+  Effect.mapError(
+    Effect.andThen(whileOpen(services, "campaign", followed), untilElected(services, candidate, state)),
+    storeFailure(operation, candidate.election)
   )
 
 /**
@@ -253,14 +265,24 @@ const whileLeader = <A, E, R>(
     return yield* yield* Effect.scoped(terms)
   })
 
+/** Fails once the service has been released. Without it, the caller would be interrupted. */
+const whileOpen = <A, E, R>({ closing, store }: CampaignServices, operation: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend((): Effect.Effect<A, E | KVStoreError, R> =>
+    closing.isOpen() ? Effect.fail(released(operation, store)) : effect
+  )
+
 const stepDown = Effect.fnUntraced(function*(
-  { followed, services: { clock, store } }: Elections,
+  { followed, services }: Elections,
   election: string,
   options: StepDownOptions | undefined
 ): Effect.fn.Return<boolean, ElectionError> {
   const fail = failure("stepDown", election)
   const { timeout } = yield* Effect.mapError(Effect.fromResult(toStepDownOptions(options)), fail)
-  const asked = Effect.mapError(requests.stepDown({ store, clock, followed }, election, timeout), fail)
+  const { clock, store } = services
+  const asked = Effect.mapError(
+    whileOpen(services, "stepDown", requests.stepDown({ store, clock, followed }, election, timeout)),
+    fail
+  )
   return yield* checked("stepDown", election, annotate("Election", { election })(asked))
 })
 

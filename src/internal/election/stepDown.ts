@@ -14,7 +14,7 @@ import type { KVStore } from "../../KVStore.ts"
 import type { KVStoreError } from "../../KVStoreError.ts"
 import { makeNonce, ProcessName } from "../identity.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
-import { conflictPause, isConflict, isRefusal } from "../retry.ts"
+import { answeredWithin, conflictPause, isConflict, isRefusal } from "../retry.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { type Observation, standing } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
@@ -69,6 +69,9 @@ interface Asking {
   readonly by: string
 }
 
+/** A shorter `timeout` limits the wait for the hand-over, and not the requests. */
+const shortestRequest = Duration.seconds(1)
+
 /** In milliseconds. The longest default of `timeout`. */
 const longestDefault = Duration.toMillis(Duration.minutes(1))
 
@@ -93,13 +96,21 @@ const stillLeads = (asked: Holder, seen: Seen): boolean =>
 const endOfLease = (observation: Observation): number =>
   standing(observation, { leaseDuration: 0, renewInterval: 0, priority: 0 }).at
 
-const request = ({ by, election, store }: Asking, nonce: string): Effect.Effect<void, KVStoreError> =>
-  Effect.flatMap(DateTime.now, (requestedAt) => store.put(stepDownKeyOf(election), encode({ nonce, requestedAt, by })))
+const request = (
+  { by, election, store }: Asking,
+  nonce: string,
+  limit: Duration.Duration
+): Effect.Effect<void, KVStoreError> => {
+  const key = stepDownKeyOf(election)
+  const { bucket } = store.config
+  return Effect.flatMap(DateTime.now, (requestedAt) => store.put(key, encode({ nonce, requestedAt, by })))
     .pipe(
+      (put) => answeredWithin(put, limit, { bucket, operation: "put", key, kind: "write" }),
       Effect.asVoid,
       // It may have been stored: the leader shows it.
       Effect.catchIf((error) => error.reason._tag === "OutcomeUnknown", () => Effect.void)
     )
+}
 
 /** Makes the record of a leader that has not renewed for its whole lease vacant. False after a conflict. */
 const vacate = ({ by, election, store }: Asking, { seen, term }: Observation & { readonly seen: Holder }) =>
@@ -158,12 +169,19 @@ export const stepDown = (
   Effect.scoped(Effect.gen(function*() {
     const observations = yield* followed
     const asking: Asking = { store, clock, observations, election, by: yield* ProcessName }
-    const observation = yield* read(asking)
+    const { bucket } = store.config
+    const requestLimit = Duration.max(timeout ?? Duration.millis(longestDefault), shortestRequest)
+    const observation = yield* answeredWithin(read(asking), requestLimit, {
+      bucket,
+      operation: "get",
+      key: keyOf(election),
+      kind: "read"
+    })
     const { seen } = observation
     if (!isHolder(seen)) return false
-    if (seen._tag === "Held") yield* request(asking, seen.record.nonce)
     const lease = endOfLease(observation) - observation.since
     const limit = timeout ?? wholeMillis(Math.min(2 * lease, longestDefault))
+    if (seen._tag === "Held") yield* request(asking, seen.record.nonce, requestLimit)
     const handedOver = yield* Effect.timeoutOption(Effect.result(awaitHandOver(asking, seen)), limit)
     if (Option.isSome(handedOver)) return yield* Effect.as(Effect.fromResult(handedOver.value), true)
     const since = observations.observation(election)?.since ?? observation.since
