@@ -2,9 +2,11 @@
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import { TestClock } from "effect/testing"
 import * as Election from "../../src/Election.ts"
 import { encode, keyOf } from "../../src/internal/election/record.ts"
+import { electionCampaignFailures } from "../../src/Metrics.ts"
 import { countOf, delayed, denied, type Fault, on, silent } from "../support/links.ts"
 import { logged, openBucket } from "../support/suite.ts"
 import { leaseDuration, now, renewDeadline, renewInterval } from "./suite/fixture.ts"
@@ -213,6 +215,24 @@ describe("Election in memory: candidates that won and did not lead", () => {
         errors[0]!,
         /^Error this candidate has won "orders", but does not lead: it could not read the bucket/
       )
+    }))
+
+  test("are logged once per minute, and counted, without a line of a hand-over", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      yield* Effect.gen(function*() {
+        const process = yield* startProcess(yield* openBucket())
+        yield* process.link.set(blind)
+        yield* stand(process, finish, "one")
+        yield* TestClock.adjust("59 seconds")
+        const failures = Metric.withAttributes(electionCampaignFailures, {
+          election: only,
+          reason: "PermissionDenied"
+        })
+        assert.isAbove(Number((yield* Metric.value(failures)).count), 5)
+      }).pipe(Effect.provide(log.layer), Effect.provideService(Metric.MetricRegistry, new Map()))
+      assert.lengthOf(log.lines.filter((line) => line.includes("but does not lead")), 1)
+      assert.deepStrictEqual(log.lines.filter((line) => line.includes("handed over")), [])
     }))
 
   test("wait for two leases before they try again", () =>

@@ -203,12 +203,16 @@ const announce = (campaigning: Campaigning, tenure: Tenure): Effect.Effect<Won |
         return { tenure, elected, token: new FencingToken({ epoch, revision: elected.revision }) }
       }
     }
-    yield* reportUnannounced(tenure, failure)
+    yield* failures.couldNotLead(
+      failure,
+      tenure.couldNotAnnounce ? "late" : tenure.lossReason,
+      unannounced(tenure, failure)
+    )
     return undefined
   })
 
-/** A candidate has won and does not lead: nobody else can lead for that time. */
-const reportUnannounced = (tenure: Tenure, failure: KVStoreError | undefined): Effect.Effect<void> => {
+/** The line of a candidate that has won and does not lead: nobody else can lead for that time. */
+const unannounced = (tenure: Tenure, failure: KVStoreError | undefined): Effect.Effect<void> => {
   const { election } = tenure.options
   return tenure.couldNotAnnounce
     ? Effect.logError(

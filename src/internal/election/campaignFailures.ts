@@ -26,6 +26,7 @@ export class CampaignFailures {
   private readonly reads = new Repeated()
   private readonly writes = new Repeated()
   private readonly roundTrips = new Repeated()
+  private readonly unannounced = new Repeated()
   /** Answers in a row that came too late for an attempt. One alone can follow a pause of the server. */
   private slowAnswers = 0
   /** Refusals in a row. */
@@ -73,6 +74,18 @@ export class CampaignFailures {
         } (half of renewInterval, 1s at most): with a ` +
         "round trip of that time it cannot lead. Use a longer renewInterval"
     )
+  }
+
+  /** A candidate has won and does not lead, because of a failure or of what has happened to its record. */
+  couldNotLead(
+    failure: KVStoreError | undefined,
+    what: string | undefined,
+    line: Effect.Effect<void>
+  ): Effect.Effect<void> {
+    const { election } = this
+    const reason = failure?.reason._tag
+    const counted = reason === undefined ? Effect.void : update(electionCampaignFailures, { election, reason })
+    return Effect.andThen(counted, this.unannounced.log(`${what} ${reason}`, line))
   }
 
   /** An attempt has won: the line of the term says so. */

@@ -406,6 +406,8 @@ export class Tenure {
   /** The vacant record was stored. */
   private readonly handedOver: Effect.Effect<void> = Effect.suspend(() => {
     this.wasHandedOver = true
+    // The line of a winner that did not lead says that it hands over.
+    if (!Term.hasLed(this.state)) return Effect.void
     return Effect.logInfo(`handed over the leadership of "${this.options.election}"`)
   })
 

@@ -464,6 +464,9 @@ export const canAnnounce = (state: Term, now: number, renewDeadline: number): St
   return [next, left > 0 && next._tag === "Leading" && announceBy(next.holding, renewDeadline) > now]
 }
 
+/** Whether leadership was announced. */
+export const hasLed = (state: Term): boolean => holdingOf(state)?.hasLed === true
+
 /** Leadership is announced, unless it is too late. */
 export const announce = (state: Term, now: number, renewDeadline: number): Step<boolean> => {
   const [next, can] = canAnnounce(state, now, renewDeadline)
