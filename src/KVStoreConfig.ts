@@ -87,8 +87,8 @@ export interface BucketOptions {
    * - `"accept"`: use the settings of the existing bucket
    *
    * A mirror, a stream with sources, without the subjects of the bucket, with `no_ack`,
-   * with a `retention` other than `limits`, or with `discard_new_per_subject`, always
-   * fails with `ConfigMismatch`.
+   * with `persist_mode: "async"`, with a `retention` other than `limits`, or with
+   * `discard_new_per_subject`, always fails with `ConfigMismatch`.
    */
   readonly onMismatch?: "fail" | "update" | "accept" | undefined
   /**

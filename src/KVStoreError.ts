@@ -135,6 +135,7 @@ export class BucketNotFound extends Schema.TaggedError<BucketNotFound>("effect-a
 const unusable = new Set([
   "subjects",
   "no_ack",
+  "persist_mode",
   "mirror and sources",
   "retention",
   "discard_new_per_subject",
@@ -170,7 +171,7 @@ export class ConfigMismatch extends Schema.TaggedError<ConfigMismatch>("effect-a
     const list = this.differences.map((d) => `${d.setting} is ${d.actual}, not ${d.expected}`).join("; ")
     const differs = (settings: ReadonlySet<string>) => this.differences.some((d) => settings.has(d.setting))
     const remedy = differs(unusable)
-      ? "no option can accept that: use another bucket, or change the stream"
+      ? "no option can accept that: use another bucket, or change or recreate the stream"
       : differs(fixed)
       ? `storage cannot be changed: use the existing values, set onMismatch: "accept", or destroy the bucket`
       : `use the existing values, or set onMismatch: "update" or "accept"`

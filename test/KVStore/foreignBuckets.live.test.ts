@@ -225,6 +225,23 @@ for (const world of worlds) {
           }))
       }
 
+      if (world.line === "2.15") {
+        it.effect("that acknowledges writes before they are stored is always refused", () =>
+          Effect.gen(function*() {
+            const bucket = freshName()
+            yield* create(bucket, { ...ofGo, persist_mode: "async" })
+            assert.strictEqual((yield* configOf(bucket)).persist_mode, "async")
+            for (const onMismatch of ["fail", "update", "accept"] as const) {
+              const { differences } = yield* reasonOf(open({ bucket, onMismatch }), "ConfigMismatch")
+              assert.deepStrictEqual(differences, [{
+                setting: "persist_mode",
+                expected: "default",
+                actual: "async (a crash of the server loses acknowledged writes)"
+              }])
+            }
+          }))
+      }
+
       it.effect("keeps its description and metadata, which onMismatch update sets", () =>
         Effect.gen(function*() {
           const bucket = freshName()

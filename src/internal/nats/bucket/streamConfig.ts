@@ -115,14 +115,27 @@ const shown = (setting: string, value: unknown): string => {
   return value > headerAllowance ? String(value - headerAllowance) : `${value} (with headers)`
 }
 
+interface Difference {
+  readonly setting: string
+  readonly expected: string
+  readonly actual: string
+}
+
+const asyncPersistence: Difference = {
+  setting: "persist_mode",
+  expected: "default",
+  actual: "async (a crash of the server loses acknowledged writes)"
+}
+
 /**
  * Differences that make a stream unusable, and that `onMismatch` cannot accept. The
  * messages of a mirror or of sources have the subjects and revisions of another bucket,
  * and clients cannot write to a mirror. A stream without the bucket's subjects looks empty
- * although it is not. With `no_ack` the outcome of every write is unknown. With a retention
- * by interest or as a queue, values are removed that no client deleted, and with
- * `discard_new_per_subject` a value cannot be replaced. A stream with transformed subjects
- * stores a value under another key, and one of counters stores no other values.
+ * although it is not. With `no_ack` the outcome of every write is unknown. With
+ * `persist_mode: "async"` a crash of the server loses acknowledged writes, and their revisions
+ * are used again. With a retention by interest or as a queue, values are removed that no client
+ * deleted, and with `discard_new_per_subject` a value cannot be replaced. A stream with
+ * transformed subjects stores a value under another key, and one of counters stores no other values.
  */
 export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings>): ConfigMismatch | undefined => {
   const isHere = wanted.subjects.every((subject) => found.subjects?.includes(subject) === true)
@@ -143,6 +156,7 @@ export const mismatchOf = (wanted: StreamSettings, found: Partial<StreamSettings
       actual: found.subjects?.join(", ") || "none"
     }],
     ...isUnanswered ? [{ setting: "no_ack", expected: "false", actual: "true" }] : [],
+    ...found.persist_mode === "async" ? [asyncPersistence] : [],
     ...retention === "limits" ? [] : [{ setting: "retention", expected: "limits", actual: retention }],
     ...isCounter ? [{ setting: "allow_msg_counter", expected: "false", actual: "true" }] : [],
     ...isTransformed ? [{ setting: "subject_transform", expected: "none", actual: "one" }] : [],
@@ -163,12 +177,6 @@ export const differingLabels = (
       : { description: wanted.description }),
     ...(isSame ? {} : { metadata: { ...metadata, ...wanted.metadata } })
   }
-}
-
-interface Difference {
-  readonly setting: string
-  readonly expected: string
-  readonly actual: string
 }
 
 /** The differences as an error shows them, and the update of the stream that removes them. */

@@ -40,6 +40,8 @@ export interface StreamSettings {
   readonly discard_new_per_subject?: boolean
   readonly subject_transform?: object
   readonly allow_msg_counter?: boolean
+  /** `async`: the server stores a message after it has acknowledged it. Since nats-server 2.12; older ones ignore it. */
+  readonly persist_mode?: "default" | "async"
   readonly description?: string
   readonly metadata?: Metadata
   /** The streams whose messages the stream copies. */

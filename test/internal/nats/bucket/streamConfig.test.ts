@@ -142,7 +142,14 @@ describe("a stream", () => {
       } as const
       assert.deepStrictEqual(settingsOfLost(config, theirs, 9), { ...theirs, first_seq: 9 })
       // Settings with which it would be no bucket are not restored, nor those of a stream that was never seen.
-      for (const last of [{ ...theirs, no_ack: true }, { ...theirs, sources: [{ name: "KV_a" }] }, {}]) {
+      for (
+        const last of [
+          { ...theirs, no_ack: true },
+          { ...theirs, persist_mode: "async" as const },
+          { ...theirs, sources: [{ name: "KV_a" }] },
+          {}
+        ]
+      ) {
         assert.deepStrictEqual(settingsOfLost(config, last, 9), settingsFor(config, 9))
       }
     }))
@@ -159,6 +166,23 @@ describe("a stream", () => {
       assert.deepStrictEqual(refusalOf({ mirror: { name: "KV_a" } }), copyOf("KV_a"))
       const sources = [{ name: "KV_a" }, { name: "KV_c" }]
       assert.deepStrictEqual(refusalOf({ ...wanted, sources }), copyOf("KV_a, KV_c"))
+    }))
+
+  it.effect("whose writes are acknowledged before they are stored is refused", () =>
+    Effect.gen(function*() {
+      const wanted = yield* settings()
+      assert.isUndefined(mismatchOf(wanted, { ...wanted, persist_mode: "default" }))
+      const refused = mismatchOf(wanted, { ...wanted, persist_mode: "async" })
+      assert.deepStrictEqual(refused?.differences, [{
+        setting: "persist_mode",
+        expected: "default",
+        actual: "async (a crash of the server loses acknowledged writes)"
+      }])
+      assert.strictEqual(
+        refused?.message,
+        "the bucket exists with another configuration (persist_mode is async (a crash of the server loses acknowledged " +
+          "writes), not default): no option can accept that: use another bucket, or change or recreate the stream"
+      )
     }))
 
   it.effect("has the limits of another client, or those of the options that it was created with", () =>
