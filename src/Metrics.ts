@@ -5,6 +5,7 @@
  * send all of them; nothing has to be turned on. Times are in seconds. The subject of an
  * update, such as the bucket, and its outcome are attributes: each combination is a
  * separate series. The gauges of an ended registration, candidate or connection are removed.
+ * Two candidates of a process with the same name share a series, which has the larger value.
  *
  * **Example** (Reading a metric)
  *

@@ -93,7 +93,7 @@ export const operation: ReadonlyArray<Mutant> = [
     name: "the gauges of an ended registration stay",
     from: "a dashboard with the instances of last month",
     file: "src/internal/metrics.ts",
-    find: "() => Metric.remove(own)",
+    find: "(held) => Effect.sync(() => held.remove())",
     replace: "() => Effect.void",
     scenario: "single",
     runs: 1,

@@ -85,7 +85,8 @@ class ConnectionLog {
 
 /** Counts the losses of a connection, and keeps the gauge of its state. */
 const measure = Effect.fnUntraced(function*(port: NatsPort, connection: string) {
-  const connected = yield* series(natsConnected, { connection })
+  // Of several connections with one name, the series shows one that is down.
+  const connected = yield* series(natsConnected, { connection }, Math.min)
   const setState = Effect.suspend(() => connected.set(port.isConnected() ? 1 : 0))
   yield* setState
   let wasConnected = port.isConnected()

@@ -2,11 +2,12 @@
  * What a view reports of its changes: the gauge of instances, and the log line of expired
  * instances.
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import type * as Scope from "effect/Scope"
 import { registryInstances } from "../../Metrics.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
+import { Held } from "../metrics.ts"
 
 /** A line names at most this many instances. */
 const mostNamed = 10
@@ -33,46 +34,45 @@ type Counted = Pick<ServiceInstance, "serviceName" | "status">
 /** The numbers of instances by service and status, as a gauge. A series without instances is removed. */
 export class InstanceCounts {
   private readonly bucket: string
-  private readonly counts = new Map<
-    string,
-    { readonly series: ReturnType<InstanceCounts["seriesOf"]>; count: number }
-  >()
+  private readonly context: Context.Context<never>
+  private readonly counts = new Map<string, { readonly series: Held; count: number }>()
 
-  private constructor(bucket: string) {
+  private constructor(bucket: string, context: Context.Context<never>) {
     this.bucket = bucket
+    this.context = context
   }
 
-  private seriesOf({ serviceName: service, status }: Counted) {
-    return Metric.withAttributes(registryInstances, { bucket: this.bucket, service, status })
+  private seriesOf({ serviceName: service, status }: Counted): Held {
+    return new Held(registryInstances, { bucket: this.bucket, service, status }, this.context)
   }
 
-  private add(counted: Counted, by: 1 | -1): Effect.Effect<void> {
+  private add(counted: Counted, by: 1 | -1): void {
     const key = `${counted.serviceName} ${counted.status}`
     const known = this.counts.get(key) ?? { series: this.seriesOf(counted), count: 0 }
     known.count += by
     this.counts.set(key, known)
-    if (known.count > 0) return Metric.update(known.series, known.count)
+    if (known.count > 0) return known.series.set(known.count)
     this.counts.delete(key)
-    return Effect.asVoid(Metric.remove(known.series))
+    known.series.remove()
   }
 
   /** An instance has appeared (no `before`), has changed, or has gone (no `after`). */
   change(before: Counted | undefined, after: Counted | undefined): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (before?.serviceName === after?.serviceName && before?.status === after?.status) return Effect.void
-      const left = before === undefined ? Effect.void : this.add(before, -1)
-      return after === undefined ? left : Effect.andThen(left, this.add(after, 1))
+    return Effect.sync(() => {
+      if (before?.serviceName === after?.serviceName && before?.status === after?.status) return
+      if (before !== undefined) this.add(before, -1)
+      if (after !== undefined) this.add(after, 1)
     })
   }
 
-  private readonly removeAll = Effect.suspend(() =>
-    Effect.forEach(this.counts.values(), ({ series }) => Metric.remove(series), { discard: true })
-  )
+  private readonly removeAll = Effect.sync(() => {
+    for (const { series } of this.counts.values()) series.remove()
+  })
 
   /** Counts the instances of a bucket until the scope closes. */
   static make(bucket: string): Effect.Effect<InstanceCounts, never, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.sync(() => new InstanceCounts(bucket)),
+      Effect.map(Effect.context<never>(), (context) => new InstanceCounts(bucket, context)),
       (counts) => counts.removeAll
     )
   }
