@@ -417,9 +417,11 @@ export interface CandidateOptions {
   /** The timings of this candidate. Default: the timings of the service. */
   readonly timings?: Timings | undefined
   /**
-   * A JSON object for observers. It is copied when it is passed. The record with
-   * this metadata, and the digits that later renewals add, must fit into the
-   * `maxValueSize` of the bucket and the `max_payload` of the server. Default: `{}`.
+   * A JSON object for observers. It is copied when the effect begins, that of
+   * `layerSingleton` also when it is started again after a failure: later changes of
+   * the object have no effect. The record with this metadata, and the digits that
+   * later renewals add, must fit into the `maxValueSize` of the bucket and the
+   * `max_payload` of the server. Default: `{}`.
    */
   readonly metadata?: Metadata | undefined
   /**
@@ -469,7 +471,7 @@ export interface Leadership {
   readonly token: FencingToken
   /** When the write that won was sent, by the wall clock of this host. For display. */
   readonly electedAt: DateTime.Utc
-  /** The metadata from the options of the candidate. `proclaim` does not change this field. */
+  /** A frozen copy of the metadata in the options of the candidate. `proclaim` does not change this field. */
   readonly metadata: Metadata
   /**
    * Returns whether this candidate leads. It reads the clocks at each call and

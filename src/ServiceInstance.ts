@@ -88,7 +88,8 @@ const largestPort = 65_535
  * `version` is a semantic version and `status` a `Status` if this library registered the
  * instance; another library, or a later version of this one, may have stored any text. An
  * instance with an unknown status is not `ACTIVE`. `group` is stored as
- * `stickyActiveGroup`, which is its name in AegisSDK.
+ * `stickyActiveGroup`, which is its name in AegisSDK. Instances that the registry returns are
+ * frozen, with their metadata, because several readers share them.
  *
  * @category models
  * @since 0.1.0
@@ -150,6 +151,9 @@ export interface InstanceOptions {
   readonly host?: string | undefined
   /** Port at which other processes reach the instance, an integer from 1 to 65535. Default: none. */
   readonly port?: number | undefined
-  /** JSON object to store with the instance; later changes to the object have no effect. Default: empty. */
+  /**
+   * JSON object to store with the instance. It is copied when the effect begins: later changes of the object have no
+   * effect. Default: empty.
+   */
   readonly metadata?: Metadata | undefined
 }

@@ -1,6 +1,7 @@
 /**
  * Checks and copies the metadata of instances and candidates. The copy protects
- * against later changes of the caller's object.
+ * against later changes of the caller's object. It is frozen, because it is handed out
+ * and written again and again: a write to it would be stored without a check.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -20,6 +21,13 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null
 }
 
+/** Freezes JSON, and what it contains. What is frozen already contains nothing else. */
+export const frozen = <A>(value: A): A => {
+  if (Object.isFrozen(value)) return value
+  for (const part of Object.values(Object(value))) frozen(part)
+  return Object.freeze(value)
+}
+
 const copyOf = (value: object): Result.Result<Metadata, InvalidValue> => {
   const decoded = decode(value)
   if (Result.isFailure(decoded)) return refused(`another value: ${decoded.failure.message.replaceAll(/\s+/g, " ")}`)
@@ -28,7 +36,7 @@ const copyOf = (value: object): Result.Result<Metadata, InvalidValue> => {
   const text = JSON.stringify(decoded.success)
   return isDeeperThan(mostLevelsOfMetadata, text)
     ? refused(`an object of more than ${mostLevelsOfMetadata} levels`)
-    : Result.succeed(JSON.parse(text))
+    : Result.succeed(frozen(JSON.parse(text)))
 }
 
 export const toMetadata = (value: unknown): Result.Result<Metadata, InvalidValue> => {

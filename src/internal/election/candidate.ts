@@ -169,7 +169,7 @@ export const toCandidate = (
       priority: given.priority,
       times: own,
       stopTimeout: given.stopTimeout === undefined ? own.leaseDuration : Duration.toMillis(given.stopTimeout),
-      metadata: given.metadata === undefined ? {} : yield* Effect.fromResult(toMetadata(given.metadata)),
+      metadata: yield* Effect.fromResult(toMetadata(given.metadata === undefined ? {} : given.metadata)),
       healthCheck: given.healthCheck,
       healthFailures: given.healthFailures
     }

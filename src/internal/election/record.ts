@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import type { KVEntry } from "../../KVStore.ts"
 import { Metadata } from "../../ServiceInstance.ts"
 import { nonceLength } from "../identity.ts"
+import { frozen } from "../metadata.ts"
 import { largestRecord, textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "election"
@@ -116,6 +117,7 @@ const hasRoom = ({ attempt, term }: StoredRecord): boolean => term <= largestCou
 const decode = (value: Uint8Array): Result.Result<StoredRecord, unknown> =>
   textOfRecord(value).pipe(
     Result.flatMap(decodeText),
+    Result.map((record) => ({ ...record, metadata: frozen(record.metadata) })),
     Result.filterOrFail(hasRoom, () => "a counter is too large")
   )
 

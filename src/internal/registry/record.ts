@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import { InvalidValue, ValueTooLarge } from "../../AegisError.ts"
 import type { KVEntry } from "../../KVStore.ts"
 import { ServiceInstance } from "../../ServiceInstance.ts"
+import { frozen } from "../metadata.ts"
 import { textOfRecord } from "../storedJson.ts"
 
 export const keyPrefix = "service-instances"
@@ -54,7 +55,11 @@ export const groupField = "stickyActiveGroup"
 
 const InstanceCodec = Schema.toCodecJson(ServiceInstance)
 const encodeInstance = Schema.encodeSync(InstanceCodec)
-export const decodeInstance = Schema.decodeUnknownResult(InstanceCodec)
+const decodeAny = Schema.decodeUnknownResult(InstanceCodec)
+
+/** Decodes an instance, and freezes it: readers share it. */
+export const decodeInstance = (stored: unknown): Result.Result<ServiceInstance, unknown> =>
+  Result.map(decodeAny(stored), frozenInstance)
 
 const toTime = (value: unknown): number | undefined => {
   const time = typeof value === "string" ? Date.parse(value) : Number.NaN
@@ -148,8 +153,14 @@ export const decode = (entry: KVEntry): Result.Result<InstanceRecord, unknown> =
 const withoutUndefined = <A extends object>(fields: A): A =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
 
-/** Constructs an instance. Omits undefined fields, so that equal instances have the same fields. */
-export const toInstance = (fields: ServiceInstance): ServiceInstance => new ServiceInstance(withoutUndefined(fields))
+const frozenInstance = (instance: ServiceInstance): ServiceInstance => {
+  frozen(instance.metadata)
+  return Object.freeze(instance)
+}
+
+/** Constructs a frozen instance. Omits undefined fields, so that equal instances have the same fields. */
+export const toInstance = (fields: ServiceInstance): ServiceInstance =>
+  frozenInstance(new ServiceInstance(withoutUndefined(fields)))
 
 /** Copies an instance with other values. The constructor of the class checks them. */
 export const changed = (instance: ServiceInstance, fields: Partial<ServiceInstance>): ServiceInstance =>
