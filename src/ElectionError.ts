@@ -7,6 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./AegisError.ts"
+import { quoted } from "./internal/texts.ts"
 import { KVStoreError } from "./KVStoreError.ts"
 
 export { InvalidConfig, InvalidName, InvalidValue, ValueTooLarge } from "./AegisError.ts"
@@ -89,7 +90,7 @@ export class StepDownTimeout extends Schema.TaggedError<StepDownTimeout>("effect
    * @since 0.1.0
    */
   override get message(): string {
-    const who = this.candidateId === undefined ? "the leader, whose record does not decode," : this.candidateId
+    const who = this.candidateId === undefined ? "the leader, whose record does not decode," : quoted(this.candidateId)
     return `${who} has not handed over within ${this.timeoutMillis} ms, and its record has been unchanged for ` +
       `${this.unchangedMillis} ms: if it renews, its work may be slow to stop: wait for its stopTimeout, or end that ` +
       "process; if it does not, a further call frees the election once its lease has ended. Do not purge the record"

@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { KVStoreError } from "../KVStoreError.ts"
+import { reasonOf, shortened } from "./texts.ts"
 import { monotonicMillis } from "./time.ts"
 
 /** The subject of a line. A field that is undefined is left out. */
@@ -84,7 +85,9 @@ export class Undecodables {
         return Effect.logWarning(`more than ${mostRecords} records do not decode: further ones are not logged`)
       }
       this.revisions.set(key, revision)
-      return Effect.logWarning(`the record ${key} does not decode (revision ${revision})`, cause)
+      return Effect.logWarning(
+        `the record ${shortened(key)} does not decode (revision ${revision}): ${reasonOf(cause)}`
+      )
     })
   }
 }

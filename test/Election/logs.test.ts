@@ -78,6 +78,6 @@ describe("Election in memory: log", () => {
       }).pipe(Effect.provide(log.layer))
       const lines = log.troubles()
       assert.strictEqual(lines.length, 1, lines.join("\n"))
-      assert.match(lines[0]!, /the leader of "orders", one, has a lease of 30s, .*own leaseDuration of 2s/)
+      assert.match(lines[0]!, /the leader of "orders", "one", has a lease of 30s, .*own leaseDuration of 2s/)
     }))
 })

@@ -29,7 +29,7 @@ describe("Election in memory: long leases", () => {
     Effect.gen(function*() {
       const { log, observed, one } = yield* start()
       assert.deepStrictEqual(log.troubles(), [
-        `Warn the leader of "${only}", a, has a lease of 365d, which is longer than the own leaseDuration of 2s, and ` +
+        `Warn the leader of "${only}", "a", has a lease of 365d, which is longer than the own leaseDuration of 2s, and ` +
         "counts as 1h, the longest leaseDuration: if it crashes, this candidate waits for that time"
       ])
       yield* TestClock.adjust(hour - 1)

@@ -16,6 +16,7 @@ import { forkReported } from "../fibers.ts"
 import { annotate } from "../logs.ts"
 import { toMetadata } from "../metadata.ts"
 import { invalidConfig, kindOf } from "../options.ts"
+import { quoted } from "../texts.ts"
 import { type CampaignServices, type Candidate, release, type Won } from "./campaign.ts"
 import { checkSize, failure, sizeLimit } from "./candidate.ts"
 import type { Health } from "./health.ts"
@@ -89,7 +90,7 @@ const resignWhenAsked = (services: CampaignServices, won: Won, resign: Effect.Ef
   const { election } = won.tenure.options
   const asked = Effect.map(
     askedToStepDown(services.observations, won.tenure),
-    ({ by }) => Effect.logInfo(`stepping down as the leader of "${election}": ${by} has asked for it`)
+    ({ by }) => Effect.logInfo(`stepping down as the leader of "${election}": ${quoted(by)} has asked for it`)
   )
   return resignOnce(won, "steppedDown", asked, resign)
 }

@@ -3,6 +3,7 @@
  * its challengers wait, and this is seldom meant. Pure.
  */
 import * as Duration from "effect/Duration"
+import { quoted } from "../texts.ts"
 import type { Observation } from "./challenger.ts"
 import { leaseFor } from "./record.ts"
 
@@ -28,11 +29,11 @@ export const longWait = (
   leaseDuration: number
 ): LongWait | undefined => {
   if (seen._tag === "Held" && seen.record.leaseMillis > leaseDuration) {
-    const { candidateId, leaseMillis } = seen.record
+    const { leaseMillis } = seen.record
+    const leader = quoted(seen.record.candidateId)
     return {
-      reason: candidateId,
-      line:
-        `the leader of "${election}", ${candidateId}, has a lease of ${leaseOf(leaseMillis, leaseDuration)}: if it ` +
+      reason: leader,
+      line: `the leader of "${election}", ${leader}, has a lease of ${leaseOf(leaseMillis, leaseDuration)}: if it ` +
         "crashes, this candidate waits for that time"
     }
   }

@@ -15,6 +15,7 @@ import type { KVStoreError } from "../../KVStoreError.ts"
 import { makeNonce, ProcessName } from "../identity.ts"
 import { annotate, causeOf, Repeated } from "../logs.ts"
 import { answeredWithin, conflictPause, isConflict, isRefusal } from "../retry.ts"
+import { quoted } from "../texts.ts"
 import { monotonicMillis, wholeMillis } from "../time.ts"
 import { type Observation, standing } from "./challenger.ts"
 import type { Observations } from "./observations.ts"
@@ -122,7 +123,7 @@ const vacate = ({ by, election, store }: Asking, { seen, term }: Observation & {
       : { term, leaseMillis: leaseFor(seen.leaseMillis ?? 1), electedAt: now }
     const vacant = encodeRecord({ ...record, candidateId: by, nonce, attempt: 1, vacant: true, metadata: {} })
     yield* store.put(keyOf(election), vacant, { revision: seen.revision })
-    const who = seen._tag === "Held" ? `its leader ${seen.record.candidateId}` : "its leader"
+    const who = seen._tag === "Held" ? `its leader ${quoted(seen.record.candidateId)}` : "its leader"
     yield* Effect.logWarning(
       `freed "${election}": ${who} has not renewed for its whole lease, and its work may still run`
     )

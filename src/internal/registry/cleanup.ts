@@ -13,6 +13,7 @@ import { registryCleanup } from "../../Metrics.ts"
 import type { CleanupReport } from "../../Registry.ts"
 import { Repeated } from "../logs.ts"
 import { update } from "../metrics.ts"
+import { shortened } from "../texts.ts"
 import type { Access } from "./access.ts"
 import { isLegacyKey } from "./keys.ts"
 import { legacyPrefix } from "./legacyRecord.ts"
@@ -257,7 +258,9 @@ export const run = Effect.fnUntraced(function*(
     yield* memory.skips.log(
       serviceName,
       Effect.logWarning(
-        `the cleanup skips ${serviceName}: its share of expired instances is above maxRemovalRatio (${options.maxRemovalRatio})`
+        `the cleanup skips ${
+          shortened(serviceName)
+        }: its share of expired instances is above maxRemovalRatio (${options.maxRemovalRatio})`
       )
     )
   }

@@ -10,6 +10,7 @@ import type { CleanupReport, Registry } from "../../Registry.ts"
 import type { RegistryError } from "../../RegistryError.ts"
 import { annotate, Repeated } from "../logs.ts"
 import { isClosed } from "../retry.ts"
+import { escaped } from "../texts.ts"
 import type { toCleanupLayerOptions } from "./options.ts"
 import { onSchedule } from "./schedule.ts"
 
@@ -18,8 +19,10 @@ type CleanupLayerOptions = Result.Result.Success<ReturnType<typeof toCleanupLaye
 /** Logs what a run has removed, and what it could not remove. */
 const report = ({ failed, removed }: CleanupReport, done: string): Effect.Effect<void> =>
   Effect.andThen(
-    Effect.forEach(failed, (one) => Effect.logWarning(`could not clean up ${one.instance}: ${one.reason}`)),
-    Effect.forEach(removed, (one) => Effect.logInfo(`${done} ${one.instance}: ${one.reason}`), { discard: true })
+    Effect.forEach(failed, (one) => Effect.logWarning(escaped(`could not clean up ${one.instance}: ${one.reason}`))),
+    Effect.forEach(removed, (one) => Effect.logInfo(escaped(`${done} ${one.instance}: ${one.reason}`)), {
+      discard: true
+    })
   )
 
 export const repeated = (

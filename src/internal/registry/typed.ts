@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import type { ReadOptions, Registry, TypedInstance, TypedRegistry } from "../../Registry.ts"
 import type { ServiceInstance } from "../../ServiceInstance.ts"
 import { annotate, Repeated } from "../logs.ts"
+import { reasonOf } from "../texts.ts"
 
 /** Decodes the metadata of instances. One whose metadata does not decode is logged, and left out. */
 export const typed = <A>(
@@ -20,7 +21,9 @@ export const typed = <A>(
     Result.match(decode(instance.metadata), {
       onFailure: (error) => {
         const label = `${instance.serviceName}/${instance.instanceId}`
-        const line = Effect.logWarning(`the metadata of ${label} does not decode, so it is left out: ${error.message}`)
+        const line = Effect.logWarning(
+          `the metadata of ${label} does not decode, so it is left out: ${reasonOf(error)}`
+        )
         return Effect.as(failures.log(label, annotate("Registry", { service: instance.serviceName })(line)), [])
       },
       onSuccess: (metadata) => Effect.succeed([{ ...instance, metadata }])
