@@ -574,10 +574,10 @@ export const make = (
  * **Details**
  *
  * Fails with `InvalidConfig` if an option is invalid, or if elections are not
- * safe in the bucket: with a `historySize` other than 1, with a `streamMaxAge` or
- * `discard: "old"` (they can remove the record of a valid leader), or with `storage: "memory"` on
- * NATS (a server restart reuses revisions). Fails with a `KVStoreError` if the
- * status of the bucket cannot be read.
+ * safe in the bucket: with a `historySize` other than 1, with a `streamMaxAge` (it can
+ * remove the record of a valid leader), with `discard: "old"` if the bucket has a limit
+ * (it then can, too), or with `storage: "memory"` on NATS (a server restart reuses
+ * revisions). Fails with a `KVStoreError` if the status of the bucket cannot be read.
  *
  * @category layers
  * @since 0.1.0

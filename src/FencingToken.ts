@@ -140,16 +140,26 @@ export const Order: order.Order<FencingToken> = order.combine(
 /** The number of digits of the largest epoch and revision. */
 const width = String(Number.MAX_SAFE_INTEGER).length
 
+const digits = (field: "epoch" | "revision", count: number): string => {
+  if (!Number.isSafeInteger(count) || count < 0) {
+    throw new RangeError(`${field}: expected a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, got ${count}`)
+  }
+  return String(count).padStart(width, "0")
+}
+
 /**
  * Encodes a token as a string of 33 characters, such as
  * `0001795400293793-1795400293793003`. The strings sort in the same order as the
  * tokens.
  *
+ * Throws a `RangeError` for an object with a number that no token has, such as a negative
+ * `epoch`: its string would sort in another order.
+ *
  * @category encoding
  * @since 0.1.0
  */
 export const encode = (token: FencingToken): string =>
-  `${String(token.epoch).padStart(width, "0")}-${String(token.revision).padStart(width, "0")}`
+  `${digits("epoch", token.epoch)}-${digits("revision", token.revision)}`
 
 const pattern = new RegExp(`^(\\d{${width}})-(\\d{${width}})$`)
 

@@ -79,9 +79,19 @@ describe("a fencing token", () => {
     if (Option.isSome(decoded)) assert.strictEqual(FencingToken.encode(decoded.value), text)
   })
 
-  for (const [epoch, revision] of [[-1, 1], [1, -1], [1.5, 1], [1, Number.NaN], [2 ** 53, 1], [1, Infinity]] as const) {
-    it(`cannot be constructed from ${epoch} and ${revision}`, () => {
+  const wrong: ReadonlyArray<readonly [epoch: number, revision: number, field: string]> = [
+    [-1, 1, "epoch"],
+    [1, -1, "revision"],
+    [1.5, 1, "epoch"],
+    [1, Number.NaN, "revision"],
+    [2 ** 53, 1, "epoch"],
+    [1, Infinity, "revision"]
+  ]
+  for (const [epoch, revision, field] of wrong) {
+    it(`cannot be constructed from ${epoch} and ${revision}, and an object with them cannot be encoded`, () => {
       assert.throws(() => token(epoch, revision))
+      // The strings of such numbers would not sort as the tokens do.
+      assert.throws(() => FencingToken.encode({ epoch, revision }), RangeError, `${field}: expected a whole number`)
     })
   }
 })

@@ -196,6 +196,14 @@ describe("a stream", () => {
       assert.deepStrictEqual(limitsOf({ max_msg_size: 500, max_bytes: 9000 }), [500, 9000])
       assert.deepStrictEqual(limitsOf({ max_msg_size: -1, max_bytes: -1 }), [undefined, undefined])
       assert.deepStrictEqual(limitsOf({}), [undefined, undefined])
+      // Without a limit nothing is discarded.
+      const discardOf = (found: Partial<StreamSettings>) => openedAs(config, { ...found, discard: "old" }).discard
+      assert.deepStrictEqual([{}, { max_bytes: -1 }, { max_bytes: 9000 }, { max_msgs: 10 }].map(discardOf), [
+        "new",
+        "new",
+        "old",
+        "old"
+      ])
       const unlimited = yield* Config.make({ bucket: "b", maxValueSize: "unlimited" })
       assert.strictEqual(settingsFor(unlimited, 1).max_msg_size, -1)
       assert.isUndefined(openedAs(unlimited, { max_msg_size: -1 }).maxValueSize)
