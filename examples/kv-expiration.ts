@@ -38,7 +38,7 @@ const textOf = Option.match({
   onNone: () => "none",
   onSome: ({ value }: KVStore.KVEntry) => new TextDecoder().decode(value)
 })
-const namesOf = (names: ReadonlyArray<string>) => names.toSorted().join(", ") || "none"
+const namesOf = (names: ReadonlyArray<string>) => [...names].sort().join(", ") || "none"
 
 class NotSeen extends Data.TaggedError("NotSeen")<{ readonly message: string }> {}
 
