@@ -9,7 +9,22 @@
  * `put` has no time to live (TTL): a later write without a TTL would silently remove the expiry of its key.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Clock, Config, Console, Context, Data, Effect, Layer, Logger, Option, Schedule, Stdio, Stream } from "effect"
+import {
+  Array as Arr,
+  Clock,
+  Config,
+  Console,
+  Context,
+  Data,
+  Effect,
+  Layer,
+  Logger,
+  Option,
+  Order,
+  Schedule,
+  Stdio,
+  Stream
+} from "effect"
 import { Expiration, KVStore, NatsClient, NatsKVStore } from "effect-aegis"
 
 type Store = KVStore.KVStore["Service"]
@@ -38,7 +53,7 @@ const textOf = Option.match({
   onNone: () => "none",
   onSome: ({ value }: KVStore.KVEntry) => new TextDecoder().decode(value)
 })
-const namesOf = (names: ReadonlyArray<string>) => [...names].sort().join(", ") || "none"
+const namesOf = (names: ReadonlyArray<string>) => Arr.sort(names, Order.String).join(", ") || "none"
 
 class NotSeen extends Data.TaggedError("NotSeen")<{ readonly message: string }> {}
 
