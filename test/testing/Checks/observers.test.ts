@@ -255,6 +255,12 @@ describe("the silence of all instances", () => {
     assert.isTrue(quiet(183_000, [{ ...refused, affects: "requests" }]), "the answer came late")
     assert.isFalse(quiet(183_000, [{ ...refused, affects: "writes" }]))
   })
+
+  it("excuses it also if the store has a leader for a moment only", () => {
+    const outage = (from: number, until: number) => ({ node: undefined, from, until, affects: "requests" as const })
+    assert.isTrue(quiet(200_000, [outage(113_000, 140_000), outage(140_300, 160_000)]))
+    assert.isFalse(quiet(200_000, [outage(113_000, 140_000), outage(150_000, 160_000)]))
+  })
 })
 
 describe("the silence of all instances for some seconds", () => {

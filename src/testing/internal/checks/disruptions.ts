@@ -96,19 +96,22 @@ export const suspicionsOf = (history: RegistryHistory, times: RegistryTimes): Su
       // A silence begins with a heartbeat.
       return time - last < earliest ? last - 1 : time
     },
-    possible: (unanswered) =>
-      heartbeats.flatMap((at, index) => {
+    possible: (unanswered) => {
+      // Between two outages, a moment can be too short for an answer.
+      const untilAnswered = merge(unanswered.map(({ from, until }) => ({ from, until: until + asking })))
+      return heartbeats.flatMap((at, index) => {
         const asks = at + earliest
         const next = heartbeats[index + 1] ?? Number.POSITIVE_INFINITY
         if (next <= asks) return []
-        const answered = lastTouching(unanswered, asks, asks + asking)?.until ?? asks
-        return [{ from: at, until: Math.min(next, answered + maxAge + asking) }]
-      }),
+        const answered = lastTouching(untilAnswered, asks, asks + asking)?.until ?? asks + asking
+        return [{ from: at, until: Math.min(next, answered + maxAge) }]
+      })
+    },
     certain: (unanswered, disturbed) =>
       messages.flatMap((at, index) => {
         const [from, next] = [at + latest, messages[index + 1] ?? Number.POSITIVE_INFINITY]
         const refused = next <= from ? undefined : lastTouching(unanswered, from, from)
-        // An observer that settles does not ask.
+        // One that was disturbed counts the silence from its return.
         if (refused === undefined || refused.from > at + earliest) return []
         if (touches(disturbed, at - settlingOf(times) - tolerance, from)) return []
         const answered = refused.until + maxAge - 2 * tolerance
