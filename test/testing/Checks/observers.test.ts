@@ -258,8 +258,8 @@ describe("the silence of all instances", () => {
 
   it("excuses it also if the store has a leader for a moment only", () => {
     const outage = (from: number, until: number) => ({ node: undefined, from, until, affects: "requests" as const })
-    assert.isTrue(quiet(200_000, [outage(113_000, 140_000), outage(140_300, 160_000)]))
-    assert.isFalse(quiet(200_000, [outage(113_000, 140_000), outage(150_000, 160_000)]))
+    assert.isTrue(quiet(215_000, [outage(113_000, 140_000), outage(140_300, 160_000)]))
+    assert.isFalse(quiet(215_000, [outage(113_000, 140_000), outage(150_000, 160_000)]))
   })
 })
 
