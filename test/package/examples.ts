@@ -9,6 +9,7 @@ const withServer = fileURLToPath(new URL("../../tools/withServer.ts", import.met
 /** The last line that each program prints. */
 const lastLines: Readonly<Record<string, RegExp>> = {
   "fleet.ts": /orders-\d +deregistered\n$/,
+  "from-aegissdk.ts": /stored: effect-1\n$/,
   "kv-expiration.ts": /getUnexpired has removed it: get returns none\n$/,
   "service.ts": /no live instances\n$/,
   "simulation.ts": /claimThenPay: 150 runs, [^\n]* no order was paid twice\n$/
