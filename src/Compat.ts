@@ -18,7 +18,7 @@ import * as Expiration from "./Expiration.ts"
 import { deprecated } from "./internal/deprecated.ts"
 import { refuse, shown } from "./internal/options.ts"
 import type { KVOptions } from "./KVStore.ts"
-import { type InstanceOptions, type Registration, Registry, RegistryError, type ServiceInstance } from "./Registry.ts"
+import { type InstanceOptions, type Registration, Registry, RegistryError, ServiceInstance } from "./Registry.ts"
 
 const expiring = "the streamMaxAge of a bucket, or KVStore.getUnexpired"
 
@@ -98,6 +98,30 @@ export const KVOptionsFactory: {
 // registry
 // -----------------------------------------------------------------------------
 
+/** Instances that `isExpired` has found expired, by registry and name, until `deregister` removes them. */
+const foundExpired = new WeakMap<Registry["Service"], Map<string, ServiceInstance>>()
+
+/** The most of them. A program that never deregisters would collect them. */
+const mostFound = 10_000
+
+const nameOf = ({ instanceId, serviceName }: { readonly serviceName: string; readonly instanceId: string }): string =>
+  `${serviceName}/${instanceId}`
+
+const remember = (registry: Registry["Service"], instance: ServiceInstance): void => {
+  const found = foundExpired.get(registry) ?? new Map<string, ServiceInstance>()
+  foundExpired.set(registry, found)
+  if (found.size >= mostFound) found.clear()
+  found.set(nameOf(instance), instance)
+}
+
+/** Removes and returns it. */
+const take = (registry: Registry["Service"], name: string): ServiceInstance | undefined => {
+  const found = foundExpired.get(registry)
+  const instance = found?.get(name)
+  found?.delete(name)
+  return instance
+}
+
 /**
  * Registers an instance as `Registry.register` does: it sends heartbeats in the background, and is deregistered when the
  * scope closes. `ttlSeconds` is ignored. Fails as `Registry.register` does.
@@ -149,7 +173,10 @@ export const isExpired = (
 ): Effect.Effect<boolean, RegistryError, Registry> =>
   Effect.gen(function*() {
     const maxAge = yield* deprecated("isExpired", "list of the Registry", toMaxAge("isExpired", maxAgeSeconds))
-    return Expiration.isExpired((yield* Registry).clock, { maxAge })(instance)
+    const registry = yield* Registry
+    const isExpired = Expiration.isExpired(registry.clock, { maxAge })(instance)
+    if (isExpired && instance instanceof ServiceInstance) remember(registry, instance)
+    return isExpired
   })
 
 /**
@@ -174,7 +201,8 @@ export const listAllServices: Effect.Effect<
 
 /**
  * Removes an instance, whichever process registered it. One that is expired, or may only have been slow, registers again
- * with its next heartbeat. That the instance does not exist is no error. Fails as `Registry.deregister` does.
+ * with its next heartbeat. After `isExpired` has found the instance expired, it is removed only if it has sent no heartbeat
+ * since. That the instance does not exist is no error. Fails as `Registry.deregister` does.
  *
  * @deprecated Use `deregister` of the `Registry`, which takes an object and returns whether a record was removed.
  * @category registry
@@ -185,7 +213,10 @@ export const deregister = (serviceName: string, instanceId: string): Effect.Effe
     deprecated(
       "deregister",
       "deregister of the Registry",
-      Registry.use((registry) => Effect.asVoid(registry.deregister({ serviceName, instanceId })))
+      Registry.use((registry) => {
+        const names = { serviceName, instanceId }
+        return Effect.asVoid(registry.deregister(take(registry, nameOf(names)) ?? names))
+      })
     )
   )
 

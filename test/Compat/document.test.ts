@@ -81,6 +81,23 @@ describe("Manual Cleanup", () => {
       assert.deepStrictEqual(ids, ["byHand", ...registrations.map((_, index) => `i${index}`)])
     }))
 
+  test("does not ban an instance whose heartbeat comes between the check and the removal", () =>
+    Effect.gen(function*() {
+      const { cleaner, manual } = yield* fleet
+      yield* TestClock.adjust("31 seconds")
+      const step = <A, E>(effect: Effect.Effect<A, E, Registry.Registry>) =>
+        Effect.provideService(effect, Registry.Registry, cleaner.registry)
+      const instance = (yield* step(Compat.listAllServices)).get("orders")!.find((one) => one.instanceId === "byHand")!
+      assert.isTrue(yield* step(Compat.isExpired(instance)))
+      yield* sendHeartbeat(manual, named("orders", "byHand"))
+      yield* step(Compat.deregister("orders", "byHand"))
+      assert.include(yield* listed(cleaner), "byHand")
+      yield* sendHeartbeat(manual, named("orders", "byHand"))
+      // Without a check before it, the removal is one on purpose.
+      yield* step(Compat.deregister("orders", "byHand"))
+      assert.notInclude(yield* listed(cleaner), "byHand")
+    }))
+
   test("does not ban an instance that was only slow", () =>
     Effect.gen(function*() {
       const { clean, cleaner, owner, registrations } = yield* fleet
