@@ -37,6 +37,32 @@ const fleet = Effect.fnUntraced(function*(count: number, times: Registry.Options
   return { store, observer, owners, events, downs, ups }
 })
 
+describe("a list after an outage that was longer than the age of the bucket", () => {
+  test("has what the view of its process keeps, until the view announces it Down", () =>
+    Effect.gen(function*() {
+      const store = yield* openBucket({ streamMaxAge: "60 seconds" })
+      const observer = yield* startProcess(store, defaults)
+      const events = yield* watched(observer)
+      const [live, paused] = [yield* startProcess(store, defaults), yield* startProcess(store, defaults)]
+      yield* live.enter(named("orders", "live"))
+      yield* paused.enter(named("orders", "paused"))
+      yield* until(events.all, contains("up orders/paused"))
+      for (const { link } of [live, paused]) yield* link.set(away)
+      yield* observer.link.cut
+      yield* TestClock.adjust("70 seconds")
+      yield* live.link.set(undefined)
+      yield* observer.link.heal
+      yield* TestClock.adjust("1 second")
+      const downs = () => events.events.filter((event) => event.startsWith("down"))
+      for (let second = 0; second < 60 && downs().length === 0; second++) {
+        assert.deepStrictEqual(yield* listed(observer), ["live", "paused"], `after ${second} s`)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(downs(), ["down orders/paused expired"])
+      assert.deepStrictEqual(yield* listed(observer), ["live"])
+    }))
+})
+
 /** The owner sends no more heartbeats, and does not deregister. */
 const kill = ({ link }: Process) => link.set(on(["put", "delete"], away))
 

@@ -1,7 +1,6 @@
 /**
  * The reads `get`, `list` and `listAll` (docs/protocols/registry.md, R23 and R33).
  */
-import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -38,28 +37,22 @@ interface Missing extends KnownInstance {
 }
 
 /**
- * The instances that the view lists and the bucket does not have, because it was lost, rolled back or emptied: they register
- * again. Without a marker a key can also have been removed by age, with its marker.
+ * The instances that the view lists and the bucket does not have, because it was lost, rolled back or emptied, or because their
+ * records were removed by age in an outage: they register again. The marker of a deregistration can have been removed by age,
+ * too: the view lists that instance until it judges again, and a list has what the view has.
  */
 const lostWithBucket = Effect.fnUntraced(function*(
   access: Access,
   missing: ReadonlyArray<Missing>
 ): Effect.fn.Return<ReadonlyArray<Missing>, KVStoreError> {
-  if (missing.length === 0) return missing
-  const { created, lastRevision } = yield* access.store.status
-  const { streamMaxAge } = access.store.config
-  const longest = streamMaxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(streamMaxAge)
-  const lost = missing.filter(({ instance: { lastHeartbeat }, revision }) =>
-    lastRevision < revision || DateTime.isGreaterThan(created, lastHeartbeat) || access.ageAt(lastHeartbeat) < longest
-  )
-  const looked = lost.slice(0, mostLooks)
+  const looked = missing.slice(0, mostLooks)
   const kept = yield* Effect.filter(
     looked,
     ({ key }) => Effect.map(access.lastOf(key), ({ seen }) => seen._tag === "Nothing" || seen._tag === "Live"),
     { concurrency: "unbounded" }
   )
   // The others were deregistered, and the view learns of it later.
-  return kept.length === looked.length ? lost : kept
+  return kept.length === looked.length ? missing : kept
 })
 
 /**
