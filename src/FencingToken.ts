@@ -30,6 +30,10 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MA
  *
  * **Gotchas**
  *
+ * A token protects from the first write of the new leader on. Work that reads
+ * before it writes must store its token before its first read, or write on the
+ * condition of what it has read.
+ *
  * Tokens of two elections cannot be compared. A bucket that was restored from a
  * backup keeps its creation time, and can give the same token twice: delete and
  * recreate the bucket before candidates start.

@@ -18,8 +18,8 @@ export { InvalidConfig, InvalidName, InvalidValue, UndecodableValue, ValueTooLar
  *
  * **Details**
  *
- * `heartbeat` counts as one registration for each id: after `register`, a call of
- * `heartbeat` with the same id fails with this reason.
+ * Heartbeats by hand (`heartbeat`) count as one registration for each id. After `register`, a
+ * call of `heartbeat` with the same id is a heartbeat of that registration.
  *
  * @category errors
  * @since 0.1.0
