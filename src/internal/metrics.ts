@@ -49,6 +49,8 @@ export class Held {
   private readonly context: Context.Context<never>
   private readonly choose: Choose
   private readonly key: string
+  /** Not this object: a simulated process that crashes releases nothing, and its context would be kept. */
+  private readonly holder = {}
 
   constructor(
     metric: Metric.Gauge<number>,
@@ -73,14 +75,14 @@ export class Held {
   set(value: number): void {
     const { all, key } = this
     const values = all.get(key) ?? new Map<object, number>()
-    all.set(key, values.set(this, value))
+    all.set(key, values.set(this.holder, value))
     this.publish(values)
   }
 
   remove(): void {
     const { all, key } = this
     const values = all.get(key)
-    if (values?.delete(this) !== true) return
+    if (values?.delete(this.holder) !== true) return
     if (values.size > 0) return this.publish(values)
     all.delete(key)
     Metric.removeUnsafe(this.own, this.context)
