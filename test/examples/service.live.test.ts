@@ -73,6 +73,8 @@ it.live(
       assert.deepStrictEqual(yield* health, state(true, "report: Leading"))
       yield* server.kill
       yield* has("lost the leadership of \"report\"")
+      // Its work stops first.
+      yield* until(health, (now) => now.at(-1) === "report: Campaigning")
       assert.deepStrictEqual(yield* health, state(false, "report: Campaigning"))
       yield* server.restart
       yield* has("elected leader of \"report\" in term 2")
