@@ -98,28 +98,42 @@ export const KVOptionsFactory: {
 // registry
 // -----------------------------------------------------------------------------
 
-/** Instances that `isExpired` has found expired, by registry and name, until `deregister` removes them. */
-const foundExpired = new WeakMap<Registry["Service"], Map<string, ServiceInstance>>()
+/** An instance that `isExpired` has found expired, and when: by the clock of the registry, in milliseconds. */
+interface Found {
+  readonly instance: ServiceInstance
+  readonly at: number
+}
 
-/** The most of them. A program that never deregisters would collect them. */
+/** By registry and name, in the order in which they were found, until `deregister` removes them. */
+const foundExpired = new WeakMap<Registry["Service"], Map<string, Found>>()
+
+/** A later `deregister` is not the one that a check was made for. In milliseconds. */
+const longestBetween = 30_000
+
+/** The most that are remembered: a program may check instances, and never deregister them. */
 const mostFound = 10_000
 
 const nameOf = ({ instanceId, serviceName }: { readonly serviceName: string; readonly instanceId: string }): string =>
   `${serviceName}/${instanceId}`
 
 const remember = (registry: Registry["Service"], instance: ServiceInstance): void => {
-  const found = foundExpired.get(registry) ?? new Map<string, ServiceInstance>()
+  const found = foundExpired.get(registry) ?? new Map<string, Found>()
   foundExpired.set(registry, found)
-  if (found.size >= mostFound) found.clear()
-  found.set(nameOf(instance), instance)
+  const name = nameOf(instance)
+  found.delete(name)
+  found.set(name, { instance, at: registry.clock.currentTimeMillisUnsafe() })
+  const [oldest] = found.keys()
+  if (found.size > mostFound && oldest !== undefined) found.delete(oldest)
 }
 
-/** Removes and returns it. */
+/** Removes the instance, and returns it if it was found a moment ago. */
 const take = (registry: Registry["Service"], name: string): ServiceInstance | undefined => {
   const found = foundExpired.get(registry)
-  const instance = found?.get(name)
+  const last = found?.get(name)
   found?.delete(name)
-  return instance
+  return last !== undefined && registry.clock.currentTimeMillisUnsafe() - last.at <= longestBetween
+    ? last.instance
+    : undefined
 }
 
 /**
@@ -201,8 +215,8 @@ export const listAllServices: Effect.Effect<
 
 /**
  * Removes an instance, whichever process registered it. One that is expired, or may only have been slow, registers again
- * with its next heartbeat. After `isExpired` has found the instance expired, it is removed only if it has sent no heartbeat
- * since. That the instance does not exist is no error. Fails as `Registry.deregister` does.
+ * with its next heartbeat. Within 30 seconds after `isExpired` has found the instance expired, it is removed only if it has
+ * sent no heartbeat since. That the instance does not exist is no error. Fails as `Registry.deregister` does.
  *
  * @deprecated Use `deregister` of the `Registry`, which takes an object and returns whether a record was removed.
  * @category registry

@@ -98,6 +98,21 @@ describe("Manual Cleanup", () => {
       assert.notInclude(yield* listed(cleaner), "byHand")
     }))
 
+  test("removes an instance on purpose also if a check has found it expired some time before", () =>
+    Effect.gen(function*() {
+      const { cleaner, manual } = yield* fleet
+      const step = <A, E>(effect: Effect.Effect<A, E, Registry.Registry>) =>
+        Effect.provideService(effect, Registry.Registry, cleaner.registry)
+      yield* TestClock.adjust("31 seconds")
+      const instance = (yield* step(Compat.listAllServices)).get("orders")!.find((one) => one.instanceId === "byHand")!
+      assert.isTrue(yield* step(Compat.isExpired(instance)))
+      yield* TestClock.adjust("31 seconds")
+      yield* sendHeartbeat(manual, named("orders", "byHand"))
+      assert.include(yield* listed(cleaner), "byHand")
+      yield* step(Compat.deregister("orders", "byHand"))
+      assert.notInclude(yield* listed(cleaner), "byHand")
+    }))
+
   test("does not ban an instance that was only slow", () =>
     Effect.gen(function*() {
       const { clean, cleaner, owner, registrations } = yield* fleet

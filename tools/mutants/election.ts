@@ -425,7 +425,7 @@ const liveness: ReadonlyArray<Mutant> = [
     test: { file: stops, name: "work that fails while it is being stopped does not run again" }
   },
   {
-    name: "finalizers of work that has ended keep leadership for ever",
+    name: "finalizers of work that has ended keep leadership without end",
     from: "E23: work that failed, and whose connection could not be released: no leader for 24 h, valid all the time",
     file: leadership,
     find: "Effect.raceAllFirst([Fiber.await(fiber), hasEnded.await, toldToStop])",

@@ -13,6 +13,42 @@ const table = "test/internal/registry/twoRecords.test.ts"
 export const legacy: ReadonlyArray<Mutant> = [
   {
     ...byTest,
+    name: "a ported cleanup loop bans an instance whose heartbeat comes between the check and the removal",
+    from: "the loop of AegisSDK's document, on a real server after a pause",
+    file: "src/Compat.ts",
+    find: "take(registry, nameOf(names)) ?? names",
+    replace: "names",
+    test: {
+      file: "test/Compat/document.test.ts",
+      name: "does not ban an instance whose heartbeat comes between the check and the removal"
+    }
+  },
+  {
+    ...byTest,
+    name: "a check of the age prevents a later removal on purpose",
+    from: "an instance that was slow once could not be deregistered",
+    file: "src/Compat.ts",
+    find: "last.at <= longestBetween",
+    replace: "last.at <= Number.POSITIVE_INFINITY",
+    test: {
+      file: "test/Compat/document.test.ts",
+      name: "removes an instance on purpose also if a check has found it expired some time before"
+    }
+  },
+  {
+    ...byTest,
+    name: "a list lacks what the view keeps once the records have aged out",
+    from: "R24: an empty list after an outage of 70 s beside AegisSDK, whose bucket keeps records for 60 s",
+    file: "src/internal/registry/reads.ts",
+    find: "return kept.length === looked.length ? missing : kept",
+    replace: "return kept.filter(({ instance }) => access.ageAt(instance.lastHeartbeat) < 60_000)",
+    test: {
+      file: "test/Registry/observers.test.ts",
+      name: "has what the view of its process keeps, until the view announces it Down"
+    }
+  },
+  {
+    ...byTest,
     name: "records of AegisSDK are read without readLegacyKeys",
     from: "every list would read all keys of the bucket that have one token, R31",
     file: keys,
