@@ -17,7 +17,6 @@ import { ages } from "./outages.ts"
 import type { InstanceRecord, Names } from "./record.ts"
 import type { SharedView } from "./sharedView.ts"
 import { type Candidate, oneOfEach } from "./twoRecords.ts"
-import type { KnownInstance } from "./view.ts"
 
 type Service = Registry["Service"]
 
@@ -32,8 +31,9 @@ const byId = (a: ServiceInstance, b: ServiceInstance): number =>
 const mostLooks = 16
 
 /** A live instance of the view, whose key has no value in the bucket. */
-interface Missing extends KnownInstance {
+interface Missing {
   readonly key: string
+  readonly instance: ServiceInstance
 }
 
 /**
@@ -113,8 +113,8 @@ const listing = (access: Access, view: SharedView): Pick<Service, "list" | "list
     return Array.from(open?.keys() ?? [])
       .filter((key) => access.keys.mayBeOf(key, serviceName) && !keys.has(key))
       .flatMap((key) => {
-        const known = open?.find(key)
-        return known === undefined ? [] : [{ key, instance: known.instance, revision: known.revision }]
+        const instance = open?.find(key)
+        return instance === undefined ? [] : [{ key, instance }]
       })
       .filter(({ instance }) => serviceName === undefined || instance.serviceName === serviceName)
   }

@@ -38,12 +38,6 @@ interface Known {
   readonly dead: Iterable<readonly [key: string, Dead]>
 }
 
-/** A live instance, and the revision of its record. */
-export interface KnownInstance {
-  readonly instance: ServiceInstance
-  readonly revision: number
-}
-
 export interface RegistryView {
   readonly watch: (serviceName: string | undefined) => Stream.Stream<RegistryEvent, KVStoreError>
   /** Whether the instance of a key is live in this view, also if its record is old because the process or the store was away. */
@@ -51,7 +45,7 @@ export interface RegistryView {
   /** The keys of the live instances. */
   readonly keys: () => Iterable<string>
   /** The live instance of a key. */
-  readonly find: (key: string) => KnownInstance | undefined
+  readonly find: (key: string) => ServiceInstance | undefined
   /** Whether this view could not hear of the instances until a moment ago: it judges none of them yet. */
   readonly isUncertain: () => boolean
   /** The keys of the live instances, and the other stored records; undefined while the view may not judge. */
@@ -407,7 +401,7 @@ export const make = Effect.fnUntraced(function*(
     watch: (serviceName) => subscribe(shared, serviceName),
     isLive: (key) => shared.view.live.has(key),
     keys: () => shared.view.live.keys(),
-    find: (key) => shared.view.live.get(key),
+    find: (key) => shared.view.live.get(key)?.instance,
     removed: (key) => {
       shared.view.dead.delete(key)
     },
